@@ -1,0 +1,131 @@
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of lib.sh
+# SPDX-License-Identifier: Apache-2.0
+# bench_stores.sh: the parts `stores` and `link` of dev/bench, which sources this with its arguments. All figures are of
+# one run on one machine: what the servers themselves need of it, both sides of a comparison pay.
+# shellcheck source=tests/e2e/stores.sh
+. tests/e2e/stores.sh
+GCS_OPTIONS=--anonymous # curl has no token
+volume=hostpath/local/disk data=$work/volumes/disk/data
+dev/build gcc # the servers of the tests
+
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+
+make_data() {
+	expect 0 "$NACRE" volume create "$volume" --size "$1MiB"
+	image fill "$data" 1 "0:$(($1 << 20))"
+}
+
+# As many bytes an object as nacre's packs have.
+cut_data() {
+	mkdir -p "$work/pieces"
+	split --bytes 16M --numeric-suffixes --suffix-length 4 "$data" "$work/pieces/"
+}
+
+# One of eight curls: every eighth piece, one after the other over one connection. What is secret goes by its input.
+curl_one() { # curl_one NUMBER RUN
+	local piece n=0 sas=
+	[ "$store" != azure ] || sas=$(dev/azurite sas "$work/azurite" cw)
+	for piece in "$work"/pieces/*; do
+		n=$((n + 1))
+		[ $((n % 8)) -eq "$1" ] || continue
+		[ "$n" -le 8 ] || echo next
+		echo "upload-file = \"$piece\""
+		echo "output = /dev/null"
+		echo "fail"
+		case $store in
+		azure)
+			echo "url = \"$(cat "$work/azurite/endpoint")/backups/curl$2/${piece##*/}?$sas\""
+			echo 'header = "x-ms-blob-type: BlockBlob"'
+			echo 'header = "x-ms-version: 2021-12-02"'
+			;;
+		gcs)
+			echo "url = \"$gcs_endpoint/upload/storage/v1/b/backups/o?uploadType=media&name=curl$2/${piece##*/}\""
+			echo 'request = POST'
+			echo 'header = "Content-Type: application/octet-stream"'
+			;;
+		esac
+	done | curl --silent --show-error --noproxy '*' --config -
+}
+
+# Eight of them; sets millis.
+curl_all() {
+	local i began pids=()
+	began=$(now_ms)
+	for i in 0 1 2 3 4 5 6 7; do
+		curl_one "$i" "$1" &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait "$i" || fail "curl $1 failed"
+	done
+	millis=$(($(now_ms) - began))
+}
+
+compare_with_curl() { # compare_with_curl STORE MIB
+	local before after ours
+	store_options=
+	start_store "$1"
+	expect 0 "$NACRE" repo init
+	curl_all 1
+	before=$millis
+	measure "$NACRE" backup create "speed-$1" --volume "$volume" --full
+	[ "$status" -eq 0 ] || {
+		last_output
+		fail "backup to $1"
+	}
+	ours=$millis
+	curl_all 2
+	after=$millis
+	printf '%-8s curl x 8: %d ms before, %d ms after; nacre: %d ms, peak %d MiB; nacre reaches %d %% of curl\n' "$1" \
+		"$before" "$after" "$ours" $((peak_kib / 1024)) $(((before + after) * 50 / ours))
+}
+
+bench_stores() {
+	make_data "$1"
+	cut_data
+	step "$1 MiB, $(nproc) cores"
+	compare_with_curl azure "$1"
+	dev/azurite stop "$work/azurite"
+	rm -rf "$work/azurite/data"
+	compare_with_curl gcs "$1"
+}
+
+start_link() { # start_link ADDRESS; sets link_address
+	local pid i
+	build/gcc/tests/servers/link --to "$1" --delay-ms 25 --rate-mbit 200 --guard >"$work/link.out" 2>&1 &
+	pid=$!
+	finally "kill $pid; wait $pid"
+	for ((i = 0; i < 100; i++)); do
+		grep -q '^listening on' "$work/link.out" && break
+		sleep 0.1
+	done
+	link_address=$(sed -n 's/^listening on //p' "$work/link.out")
+	[ -n "$link_address" ] || fail "the link did not start: $(cat "$work/link.out")"
+}
+
+used() { # used WHAT MIB
+	printf '%-8s %d MiB in %d ms: %d Mbit/s, %d %% of 200; peak %d MiB\n' "$1" "$2" "$millis" \
+		$(($2 * 8388608 / millis / 1000)) $(($2 * 8388608 / millis / 2000)) $((peak_kib / 1024))
+}
+
+bench_link() {
+	make_data "$1"
+	start_store gcs
+	start_link "${gcs_endpoint#http://}"
+	store_options=", credentials: $work/account.json, endpoint: \"http://$link_address\""
+	write_config
+	expect 0 "$NACRE" repo init
+	step "$1 MiB over 200 Mbit/s, 50 ms"
+	measure "$NACRE" backup create slow --volume "$volume"
+	[ "$status" -eq 0 ] || fail "backup: $(cat "$work/err")"
+	used backup "$1"
+	measure "$NACRE" restore create slow --from-backup slow --volume-mapping "$volume=hostpath/local/back"
+	[ "$status" -eq 0 ] || fail "restore: $(cat "$work/err")"
+	used restore "$1"
+	cmp "$data" "$work/volumes/back/data"
+}
+
+case $1 in
+stores) bench_stores "${2:-1024}" ;;
+link) bench_link "${2:-4096}" ;;
+esac
