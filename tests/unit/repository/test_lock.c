@@ -107,14 +107,16 @@ static void we_respect_a_live_restic(void **state)
              program ? program : "restic", place->repo_dir);
     FILE *input = popen(command, "w"); /* backs up until its input ends */
     assert_non_null(input);
-    for (int i = 0; i < 200 && !place_count(place, "locks"); i++)
+    for (int i = 0; i < 1200 && !pid;
+         i++) { /* until it is there under its name: restic writes to another first */
         pause_ms(50);
+        assert_ok(lock_each(repo, take_info, &pid, &e));
+    }
+    assert_true(pid > 0 && pid != getpid());
     assert_int_equal(place_count(place, "locks"), 1);
     assert_fails(lock_acquire(repo, true, 0, &lock, &e), NACRE_LOCKED, "is locked by ");
     assert_ok(lock_acquire(repo, false, 0, &lock, &e));
     lock_release(lock);
-    assert_ok(lock_each(repo, take_info, &pid, &e));
-    assert_true(pid > 0 && pid != getpid());
     fputs("data", input);
     assert_int_equal(pclose(input), 0);
     assert_ok(lock_acquire(repo, true, 0, &lock, &e));
