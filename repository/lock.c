@@ -123,14 +123,15 @@ static enum refresh replace_file(struct lock *lock, struct nacre_err *e)
         add_leftover(lock, &fresh); /* it may have been written all the same */
         return REFRESH_FAILED;
     }
+    struct id before = lock->id;
+    pthread_mutex_lock(&lock->mutex);
+    lock->id = fresh; /* before the other is gone: who looks for the lock's file finds one of them */
+    pthread_mutex_unlock(&lock->mutex);
     /* *e says something only after a failure: what is in it after a success may be an attempt's before. */
-    bool failed = repo_file_remove(lock->repo, REPO_LOCK, &lock->id, e) < 0;
+    bool failed = repo_file_remove(lock->repo, REPO_LOCK, &before, e) < 0;
     bool gone = failed && e->code == NACRE_ABSENT;
     if (failed && !gone)
-        add_leftover(lock, &lock->id);
-    pthread_mutex_lock(&lock->mutex);
-    lock->id = fresh;
-    pthread_mutex_unlock(&lock->mutex);
+        add_leftover(lock, &before);
     /* A write that took so long may have come after others saw the old file as stale. */
     if (gone || too_late(lock))
         return REFRESH_LOST;
