@@ -5,6 +5,8 @@
 #include "repository/frame.h"
 
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -16,9 +18,22 @@
 #define LEVEL_WIDE 20 /* from here on zstd's own choice of window is wider than that */
 #define STEP (1u << 20)
 
+/* What is compressed already (pictures, archives, what is encrypted) takes as long as all else and gives
+ * nothing. So a large blob is tried first, at this many places of this size, spread evenly; it is compressed
+ * when they get smaller by one part in 64, or when two of its sectors begin alike. What is missed is small
+ * beside the blob: of a stretch as long as the distance of two places one is always seen. */
+#define TRIAL_SIZE (256u << 10) /* from here on */
+#define TRIAL_PLACES 8
+#define TRIAL_PLACE (4u << 10)
+#define TRIAL_BYTES (TRIAL_PLACES * TRIAL_PLACE)
+#define TRIAL_LEVEL 1
+#define SECTOR (4u << 10)
+#define SECTORS_MAX 256 /* of larger blobs the first ones */
+
 struct contexts {
     ZSTD_CCtx *compress;
     ZSTD_DCtx *decompress;
+    uint8_t trial[TRIAL_BYTES];
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -57,6 +72,51 @@ size_t frame_bound(size_t size)
     return ZSTD_compressBound(size);
 }
 
+static int set_level(ZSTD_CCtx *context, int level, struct nacre_err *e)
+{
+    int window_log = level >= LEVEL_WIDE ? WINDOW_LOG_WRITE : 0;
+    ZSTD_CCtx_reset(context, ZSTD_reset_session_only); /* a frame that did not fit is still open */
+    if (ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log)))
+        return err_set(e, NACRE_INVALID, "zstd knows no level %d", level);
+    return 0;
+}
+
+static int compare_beginnings(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static bool sectors_repeat(const uint8_t *plain, size_t size)
+{
+    uint64_t beginnings[SECTORS_MAX];
+    size_t count = size / SECTOR < SECTORS_MAX ? size / SECTOR : SECTORS_MAX;
+    for (size_t i = 0; i < count; i++)
+        memcpy(&beginnings[i], plain + i * SECTOR, sizeof beginnings[i]);
+    qsort(beginnings, count, sizeof beginnings[0], compare_beginnings);
+    for (size_t i = 1; i < count; i++) {
+        if (beginnings[i] == beginnings[i - 1])
+            return true;
+    }
+    return false;
+}
+
+/* False when compressing it would gain nothing, as far as a trial can tell. Writes to out, whose capacity is
+ * at least TRIAL_BYTES. */
+static bool promising(struct contexts *contexts, const uint8_t *plain, size_t size, void *out)
+{
+    struct nacre_err e;
+    size_t distance = (size - TRIAL_PLACE) / (TRIAL_PLACES - 1);
+    for (size_t i = 0; i < TRIAL_PLACES; i++)
+        memcpy(contexts->trial + i * TRIAL_PLACE, plain + i * distance, TRIAL_PLACE);
+    if (set_level(contexts->compress, TRIAL_LEVEL, &e) < 0)
+        return true;
+    size_t result =
+        ZSTD_compress2(contexts->compress, out, TRIAL_BYTES - TRIAL_BYTES / 64, contexts->trial, TRIAL_BYTES);
+    return !ZSTD_isError(result) || sectors_repeat(plain, size);
+}
+
 int frame_compress(const void *plain, size_t size, int level, void *out, size_t capacity, size_t *used,
                    struct nacre_err *e)
 {
@@ -66,11 +126,12 @@ int frame_compress(const void *plain, size_t size, int level, void *out, size_t 
     if (!contexts || !contexts->compress)
         return err_no_memory(e, "compression");
     ZSTD_CCtx *context = contexts->compress;
-    int window_log = level >= LEVEL_WIDE ? WINDOW_LOG_WRITE : 0;
-    ZSTD_CCtx_reset(context, ZSTD_reset_session_only); /* a frame that did not fit is still open */
-    if (ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level)) ||
-        ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log)))
-        return err_set(e, NACRE_INVALID, "zstd knows no level %d", level);
+    *used = 0;
+    /* Who gives the room that always suffices wants a frame in any case. */
+    if (capacity < size && size >= TRIAL_SIZE && !promising(contexts, plain, size, out))
+        return 0;
+    if (set_level(context, level, e) < 0)
+        return -1;
     size_t result = ZSTD_compress2(context, out, capacity, plain, size);
     if (ZSTD_isError(result)) {
         if (ZSTD_getErrorCode(result) != ZSTD_error_dstSize_tooSmall)

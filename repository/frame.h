@@ -13,7 +13,8 @@
 size_t frame_bound(size_t size);
 
 /* Compresses into out: one frame that states the size of its content, has no checksum and a window of at most
- * 8 MiB. *used = 0 when it does not get as small as capacity. */
+ * 8 MiB. *used = 0 when it does not get as small as capacity, or when capacity is less than size and a trial
+ * of parts of it promises nothing. */
 int frame_compress(const void *plain, size_t size, int level, void *out, size_t capacity, size_t *used,
                    struct nacre_err *e);
 

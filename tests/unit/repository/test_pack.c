@@ -58,6 +58,40 @@ static void blobs_round_trip(void **state)
     }
 }
 
+static bool gets_smaller(struct repo *repo, const struct buf *plain)
+{
+    struct nacre_err e;
+    CLEANUP(buf_free) struct buf pack = {0};
+    struct pack_blob blob;
+    struct id id;
+    id_hash(&id, plain->data, plain->size);
+    assert_ok(blob_seal(repo, &id, BLOB_DATA, plain->data, plain->size, 3, &pack, &blob, &e));
+    CLEANUP(mem_free) uint8_t *out = malloc(plain->size);
+    assert_ok(blob_unseal(repo, &blob, pack.data, out, &e));
+    assert_memory_equal(out, plain->data, plain->size);
+    return blob.compressed;
+}
+
+/* A large blob is compressed when only a part of it is worth it, wherever that lies. */
+static void compresses_what_is_mixed(void **state)
+{
+    enum { SIZE = 1 << 20, PART = 160 << 10 };
+    struct place *place = *state;
+    CLEANUP(repo_free) struct repo *repo = make(place, 2);
+    CLEANUP(buf_free) struct buf plain = {0};
+    for (size_t offset = 0; offset + PART <= SIZE; offset += 20000) {
+        fill(&plain, SIZE, false);
+        assert_false(gets_smaller(repo, &plain));
+        memset(plain.data + offset, 'a', PART);
+        assert_true(gets_smaller(repo, &plain));
+    }
+    for (size_t distance = 4096; distance <= SIZE / 2; distance *= 2) { /* what only repeats, near or far */
+        fill(&plain, SIZE, false);
+        memcpy(plain.data + distance, plain.data, distance < 65536 ? distance : 65536);
+        assert_true(gets_smaller(repo, &plain));
+    }
+}
+
 static void level_0_does_not_compress(void **state)
 {
     struct place *place = *state;
@@ -282,9 +316,13 @@ static void reads_packs_of_restic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_PLACE(blobs_round_trip),      WITH_PLACE(level_0_does_not_compress),
-        WITH_PLACE(notices_wrong_blobs),   WITH_PLACE(headers_round_trip),
-        WITH_PLACE(notices_wrong_packs),   cmocka_unit_test(refuses_headers_that_do_not_add_up),
+        WITH_PLACE(blobs_round_trip),
+        WITH_PLACE(compresses_what_is_mixed),
+        WITH_PLACE(level_0_does_not_compress),
+        WITH_PLACE(notices_wrong_blobs),
+        WITH_PLACE(headers_round_trip),
+        WITH_PLACE(notices_wrong_packs),
+        cmocka_unit_test(refuses_headers_that_do_not_add_up),
         WITH_PLACE(reads_packs_of_restic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
