@@ -4,13 +4,19 @@
 # one run on one machine: what the servers themselves need of it, both sides of a comparison pay.
 # shellcheck source=tests/e2e/stores.sh
 . tests/e2e/stores.sh
-GCS_OPTIONS=--anonymous # curl has no token
+GCS_OPTIONS='--anonymous --durable' # curl has no token; what is stored is stored
 volume=hostpath/local/disk data=$work/volumes/disk/data
 dev/build gcc # the servers of the tests
 
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
+# The volume's file system shares blocks, as a cluster's snapshots do: elsewhere the driver copies the volume for one.
 make_data() {
+	truncate -s "$(($1 * 2 + 1024))M" "$work/xfs"
+	mkfs.xfs -q -m reflink=1 "$work/xfs"
+	mount -o loop "$work/xfs" "$work/volumes"
+	# shellcheck disable=SC2016 # expanded at the end
+	finally 'umount "$work/volumes"'
 	expect 0 "$NACRE" volume create "$volume" --size "$1MiB"
 	image fill "$data" 1 "0:$(($1 << 20))"
 }

@@ -8,10 +8,12 @@
 #                         GCS_OPTIONS: further ones of the GCS server, such as --anonymous
 #   fetch_repository      the repository into the directory $fetched, by a program of another hand (rclone), or what
 #                         is one already
+#   begin_faults OPTION.. from here on the store lies behind a proxy that fails as the options say (tests/servers/fault.h)
+#   end_faults            not any more; $requests and $faulted are what it saw, $work/proxy.log has them one a line
 #   store_secrets         the secrets of the store, one a line: what must be seen nowhere
 #
 # The prefix is pre/fix: a store is shared with others.
-store=file store_prefix=pre/fix fetched=
+store=file store_prefix=pre/fix fetched= proxy_pid= requests=0 faulted=0
 
 start_azure() {
 	local try
@@ -133,6 +135,32 @@ fetch_repository() {
 		RCLONE_CONFIG_STORE_SERVICE_ACCOUNT_FILE="$work/account.json" RCLONE_CONFIG_STORE_ENDPOINT="$gcs_endpoint/storage/v1/" ;;
 	esac
 }
+
+begin_faults() {
+	local i target
+	cp "$config" "$config.direct"
+	target=$(sed -n 's|.*endpoint: "http://\([0-9.:]*\).*|\1|p' "$config.direct")
+	: >"$work/proxy.out"
+	"${BUILD:-$TOP/build/gcc}/tests/servers/fault_proxy" --guard --log --to "$target" --stall-seconds 3 "$@" \
+		>"$work/proxy.out" 2>"$work/proxy.log" &
+	proxy_pid=$!
+	for ((i = 0; i < 100; i++)); do
+		[ ! -s "$work/proxy.out" ] || break
+		sleep 0.05
+	done
+	sed "s|endpoint: \"http://$target|endpoint: \"http://$(sed -n 's/^listening on //p' "$work/proxy.out")|; s|endpoint: |stall-timeout: 2, endpoint: |" \
+		"$config.direct" >"$config"
+}
+
+end_faults() {
+	kill "$proxy_pid"
+	wait "$proxy_pid" || true
+	proxy_pid=
+	read -r requests faulted < <(sed -n 's/^\([0-9]*\) requests, \([0-9]*\) faults$/\1 \2/p' "$work/proxy.out")
+	mv "$config.direct" "$config"
+}
+# shellcheck disable=SC2016 # for the end
+finally '[ -z "$proxy_pid" ] || kill "$proxy_pid"'
 
 # restic on the repository in the store: where it can speak to it itself (S3), else on a copy of it.
 restic_store() {

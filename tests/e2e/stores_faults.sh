@@ -16,36 +16,8 @@ nacre() { "$NACRE" "$@"; }
 start_store "$1"
 sample=${2:-2}
 volume=hostpath/local/disk data=$work/volumes/disk/data
-proxy=${BUILD:-$TOP/build/gcc}/tests/servers/fault_proxy
 # shellcheck disable=SC2206 # words
 kinds=(${KINDS-503 429 reset-before reset-middle reset-after truncate flip stall checksum lost-answer 503-after})
-direct=$config.direct proxy_pid=
-
-# begin_faults OPTION...: from here on nacre goes through a proxy that fails so.
-begin_faults() {
-	local i target
-	target=$(sed -n 's|.*endpoint: "http://\([0-9.:]*\).*|\1|p' "$direct")
-	: >"$work/proxy.out"
-	"$proxy" --guard --log --to "$target" --stall-seconds 3 "$@" >"$work/proxy.out" 2>"$work/proxy.log" &
-	proxy_pid=$!
-	for ((i = 0; i < 100; i++)); do
-		[ ! -s "$work/proxy.out" ] || break
-		sleep 0.05
-	done
-	sed "s|endpoint: \"http://$target|endpoint: \"http://$(sed -n 's/^listening on //p' "$work/proxy.out")|; s|endpoint: |stall-timeout: 2, endpoint: |" \
-		"$direct" >"$config"
-}
-
-# Says in $requests and $faulted what the proxy saw.
-end_faults() {
-	kill "$proxy_pid"
-	wait "$proxy_pid" || true
-	proxy_pid=
-	read -r requests faulted < <(sed -n 's/^\([0-9]*\) requests, \([0-9]*\) faults$/\1 \2/p' "$work/proxy.out")
-	cp "$direct" "$config"
-}
-# shellcheck disable=SC2016 # for the end
-finally '[ -z "$proxy_pid" ] || kill "$proxy_pid"'
 
 # Whether a bit flipped where nothing can tell it, such as in a name of a listing (these servers speak without TLS,
 # which would): then the job may fail, with a reason, and is run again.
@@ -83,7 +55,6 @@ restore_once() {
 	run nacre restore create "$1" --from-backup first --volume-mapping "$volume=hostpath/local/back"
 }
 
-cp "$config" "$direct"
 expect 0 nacre repo init
 expect 0 nacre volume create "$volume" --size 48MiB
 image fill "$data" 1 0:33554432

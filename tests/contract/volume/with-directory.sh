@@ -25,7 +25,7 @@ check_empty "$dir/plain"
 "$suite" --expect absent hostpath x cluster=test "path=$dir/nowhere"
 "$suite" --expect invalid hostpath x cluster=test
 
-if [ "$(id -u)" = 0 ] && command -v mkfs.xfs >/dev/null; then
+if [ "$(id -u)" = 0 ]; then
     truncate -s 1G "$dir/image"
     mkfs.xfs -q -m reflink=1 "$dir/image"
     mkdir "$dir/xfs"
@@ -36,5 +36,5 @@ if [ "$(id -u)" = 0 ] && command -v mkfs.xfs >/dev/null; then
     "$suite" --expect absent hostpath x cluster=test "path=$dir/xfs/volumes"
     check_empty "$dir/xfs/volumes"
 else
-    echo "not root, or no mkfs.xfs: the suite was not run on a file system with reflinks"
+    echo "not root: the suite was not run on a file system with reflinks"
 fi

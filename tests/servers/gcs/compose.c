@@ -41,7 +41,7 @@ static unsigned join(struct wish *w, const char *bucket, const char *const *name
         *failed = names[i];
         status = append(bucket, names[i], &c);
     }
-    if (status == MHD_HTTP_OK && !content_digest(&c))
+    if (status == MHD_HTTP_OK && !(content_flush(&c) && content_digest(&c)))
         status = MHD_HTTP_SERVICE_UNAVAILABLE;
     if (status == MHD_HTTP_OK)
         status = object_store(w, &c, composed, out);

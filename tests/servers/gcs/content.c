@@ -19,6 +19,11 @@ int content_open(void)
     return fd;
 }
 
+bool content_flush(const struct content *c)
+{
+    return !server.durable || fdatasync(c->fd) == 0;
+}
+
 uint32_t checksum(const void *data, size_t size)
 {
     uint32_t crc = 0xFFFFFFFF;

@@ -103,7 +103,7 @@ struct server {
     pthread_mutex_t lock;
     int port;
     const char *directory; /* NULL: memory */
-    bool anonymous, log;
+    bool anonymous, durable, log;
     int64_t token_seconds, session_seconds;
     struct faults faults;
 };
@@ -140,8 +140,9 @@ enum MHD_Result reply_object(struct request *r, const char *bucket, struct objec
 enum MHD_Result reply_reset(struct request *r);
 
 /* content.c */
-int content_open(void);                 /* a new file without a name; -1 */
-bool content_digest(struct content *c); /* fills crc32c and md5 */
+int content_open(void);                      /* a new file without a name; -1 */
+bool content_flush(const struct content *c); /* to the disk, when that was asked for */
+bool content_digest(struct content *c);      /* fills crc32c and md5 */
 bool content_copy(int to, uint64_t at, const struct content *from);
 void base64(const void *data, size_t size, char *out); /* out: 4 * ((size + 2) / 3) + 1 */
 void crc32c_base64(uint32_t crc, char out[9]);

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gcs: Google Cloud Storage's JSON API on 127.0.0.1, for tests.
  *
- *   gcs [--port N] [--bucket NAME]... [--directory DIR] [--anonymous] [--service-account EMAIL=PUBLIC.pem]...
- *       [--reader EMAIL=PUBLIC.pem]... [--subject-token TEXT] [--refresh-token TEXT] [--token-seconds N]
- *       [--session-seconds N] [--fail-... (fault.h)] [--guard] [--log]
+ *   gcs [--port N] [--bucket NAME]... [--directory DIR] [--durable] [--anonymous]
+ *       [--service-account EMAIL=PUBLIC.pem]... [--reader EMAIL=PUBLIC.pem]... [--subject-token TEXT]
+ *       [--refresh-token TEXT] [--token-seconds N] [--session-seconds N] [--fail-... (fault.h)] [--guard]
+ * [--log]
  *
  * Prints "listening on 127.0.0.1:PORT" when it is ready. Ends on SIGTERM and SIGINT, with --guard also when
- * the process that started it is gone. Addresses other than the service's: POST /token a service account's
- * JWT, or a refresh token POST /v1/token                      token exchange POST
- * /v1/projects/-/serviceAccounts/EMAIL:generateAccessToken GET
- * /computeMetadata/v1/instance/service-accounts/default/token A token's audience is the address it is asked
- * at. The words after --subject-token and --refresh-token are made up by the test; they are no secrets. */
+ * the process that started it is gone. Objects are in memory, with --directory on a disk, with --durable only
+ * answered for when they are there, as Google's are.
+ *
+ * Addresses other than the service's:
+ *
+ * - POST /token: a service account's JWT, or a refresh token;
+ * - POST /v1/token: token exchange;
+ * - POST /v1/projects/-/serviceAccounts/EMAIL:generateAccessToken;
+ * - GET /computeMetadata/v1/instance/service-accounts/default/token.
+ *
+ * A token's audience is the address it is asked at. The words after --subject-token and --refresh-token are
+ * made up by the test; they are no secrets. */
 #include "gcs.h"
 
 #include <arpa/inet.h>
@@ -32,6 +40,8 @@ static bool set_flag(const char *name)
 {
     if (!strcmp(name, "--anonymous"))
         server.anonymous = true;
+    else if (!strcmp(name, "--durable"))
+        server.durable = true;
     else if (!strcmp(name, "--log"))
         server.log = true;
     else if (!strcmp(name, "--guard"))

@@ -70,8 +70,8 @@ enum MHD_Result upload_finish(struct request *r, struct wish *w, struct content 
     char crc[9], md5[28];
     *out = NULL;
     read_hash_header(r, w);
-    if (!content_digest(c))
-        return reply_error(r, 503, "backendError", "The server cannot read what it received");
+    if (!content_flush(c) || !content_digest(c))
+        return reply_error(r, 503, "backendError", "The server cannot keep what it received");
     crc32c_base64(c->crc32c, crc);
     base64(c->md5, 16, md5);
     if (w->crc32c && strcmp(w->crc32c, crc) != 0)
