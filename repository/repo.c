@@ -198,15 +198,30 @@ static int open_with_password(struct repo *repo, const char *password, const str
     return report_failure(&attempts, e);
 }
 
+static int open_once(struct repo *repo, const char *password, bool *found, struct nacre_err *e)
+{
+    CLEANUP(buf_free) struct buf config = {0};
+    if (read_config(repo, &config, e) < 0)
+        return -1;
+    *found = true;
+    if (open_with_password(repo, password, &config, e) < 0)
+        return err_wrap(e, "cannot open repository %s", repo->where);
+    return 0;
+}
+
 int repo_open(struct nacre_object_store *store, const struct repo_options *options, const char *password,
               struct repo **out, struct nacre_err *e)
 {
     CLEANUP(repo_free) struct repo *repo = repo_new(store, options, e);
-    CLEANUP(buf_free) struct buf config = {0};
-    if (!repo || read_config(repo, &config, e) < 0)
+    bool found = false;
+    if (!repo)
         return -1;
-    if (open_with_password(repo, password, &config, e) < 0)
-        return err_wrap(e, "cannot open repository %s", repo->where);
+    int result = open_once(repo, password, &found, e);
+    /* A bit may have flipped on the way, in the config or in a name of the listing. */
+    if (result < 0 && found && (e->code == NACRE_CORRUPT || e->code == NACRE_ABSENT))
+        result = open_once(repo, password, &found, e);
+    if (result < 0)
+        return -1;
     *out = MOVE(repo);
     return 0;
 }

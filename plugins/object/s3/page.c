@@ -172,5 +172,7 @@ int s3_page_read(const void *data, size_t size, struct s3_page *out, struct nacr
     if (result == 0 && r.truncated)
         out->next = MOVE(r.next);
     free(r.next);
+    if (result < 0 && e->code == NACRE_CORRUPT)
+        e->code = NACRE_TRANSIENT; /* harmed on the way, as far as anybody can tell */
     return result;
 }

@@ -25,9 +25,9 @@ static inline void s3_page_free_at(struct s3_page *page)
     s3_page_free(page);
 }
 
-/* Reads the answer to a request with encoding-type=url. Keys that hold a NUL are left out. NACRE_CORRUPT when
- * it is no such answer, or says that there is more and not where. *out is empty before; to be freed on
- * failure, too. */
+/* Reads the answer to a request with encoding-type=url. Keys that hold a NUL are left out. NACRE_TRANSIENT
+ * when it is no such answer, or says that there is more and not where: it may have been harmed on the way.
+ * *out is empty before; to be freed on failure, too. */
 int s3_page_read(const void *data, size_t size, struct s3_page *out, struct nacre_err *e);
 
 #endif
