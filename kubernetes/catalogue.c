@@ -157,11 +157,16 @@ static int read_entry(struct nacre_object_store *store, const char *name, struct
                       char uid[UID_SIZE], struct nacre_err *e)
 {
     char object[OBJECTS_NAME_SIZE];
-    CLEANUP(buf_free) struct buf text = {0};
     entry_object(name, object);
-    if (store_get(store, object, ENTRY_MAX, &text, e) < 0)
-        return -1;
-    return velero_backup_parse(&text, name, out, uid, e) < 0 ? err_wrap(e, "object %s", object) : 0;
+    for (bool again = false;; again = true) { /* once more: it may have been harmed on the way */
+        CLEANUP(buf_free) struct buf text = {0};
+        if (store_get(store, object, ENTRY_MAX, &text, e) < 0)
+            return -1;
+        if (velero_backup_parse(&text, name, out, uid, e) == 0)
+            return 0;
+        if (again || e->code != NACRE_CORRUPT)
+            return err_wrap(e, "object %s", object);
+    }
 }
 
 static int absent(const char *name, struct nacre_err *e)

@@ -37,10 +37,17 @@ int objects_put_gzip_json(struct nacre_object_store *store, const char *name, co
 int objects_get_gzip(struct nacre_object_store *store, const char *name, size_t limit, struct buf *out,
                      struct nacre_err *e)
 {
-    CLEANUP(buf_free) struct buf packed = {0};
-    if (store_get(store, name, PACKED_MAX, &packed, e) < 0)
-        return -1;
-    return gzip_unpack(packed.data, packed.size, limit, out, e) < 0 ? err_wrap(e, "object %s", name) : 0;
+    size_t start = out->size;
+    for (bool again = false;; again = true) { /* once more: it may have been harmed on the way */
+        CLEANUP(buf_free) struct buf packed = {0};
+        if (store_get(store, name, PACKED_MAX, &packed, e) < 0)
+            return -1;
+        if (gzip_unpack(packed.data, packed.size, limit, out, e) == 0)
+            return 0;
+        if (again || e->code != NACRE_CORRUPT)
+            return err_wrap(e, "object %s", name);
+        out->size = start;
+    }
 }
 
 int objects_get_log(struct nacre_object_store *store, const char *name, struct buf *out, struct nacre_err *e)
