@@ -5,7 +5,8 @@
 #   start_store file|azure|s3|gcs [CLUSTER]
 #                         starts the server, makes the bucket and its credentials, writes the configuration. s3 is the
 #                         radosgw of CLUSTER, which was started with --rgw (or of a cluster "store" of its own)
-#                         GCS_OPTIONS: further ones of the GCS server, such as --anonymous
+#                         GCS_OPTIONS: further ones of the GCS server, such as --anonymous. $server_pid: of azure, gcs
+#   stop_store            stops the server of azure or gcs; what it holds stays in $work/azurite, $work/gcs
 #   fetch_repository      the repository into the directory $fetched, by a program of another hand (rclone), or what
 #                         is one already
 #   begin_faults OPTION.. from here on the store lies behind a proxy that fails as the options say (tests/servers/fault.h)
@@ -13,15 +14,15 @@
 #   store_secrets         the secrets of the store, one a line: what must be seen nowhere
 #
 # The prefix is pre/fix: a store is shared with others.
-store=file store_prefix=pre/fix fetched= proxy_pid= requests=0 faulted=0
+store=file store_prefix=pre/fix fetched= server_pid= proxy_pid= requests=0 faulted=0
 
 start_azure() {
 	local try
 	for ((try = 0; try < 20; try++)); do
 		port=$((10000 + RANDOM % 22000))
 		if GUARD=$$ "$TOP/dev/azurite" start "$work/azurite" "$port" >"$work/azurite.out" 2>&1; then
-			# shellcheck disable=SC2016 # expanded at the end
-			finally '"$TOP/dev/azurite" stop "$work/azurite"'
+			finally stop_store
+			server_pid=$(cat "$work/azurite/pid")
 			store_url=azblob://backups/$store_prefix
 			store_options=", account: nacre, account-key-file: $work/azurite/account.key, endpoint: \"$(cat "$work/azurite/endpoint")\""
 			return 0
@@ -74,7 +75,8 @@ start_gcs() {
 	mkdir "$work/gcs"
 	"$server" --bucket backups --directory "$work/gcs" --service-account "$account" --guard "$@" >"$work/gcs.out" 2>&1 &
 	pid=$!
-	finally "kill $pid; wait $pid"
+	server_pid=$pid
+	finally stop_store
 	for ((i = 0; i < 100; i++)); do
 		grep -q '^listening on' "$work/gcs.out" && break
 		sleep 0.1
@@ -84,6 +86,14 @@ start_gcs() {
 	write_service_account "$gcs_endpoint"
 	store_url=gs://backups/$store_prefix
 	store_options=", credentials: $work/account.json, endpoint: \"$gcs_endpoint\""
+}
+
+stop_store() {
+	case ${server_pid:+$store} in
+	azure) "$TOP/dev/azurite" stop "$work/azurite" ;;
+	gcs) kill "$server_pid" && wait "$server_pid" ;;
+	esac
+	server_pid=
 }
 
 start_store() {
