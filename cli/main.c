@@ -11,6 +11,7 @@
 #include "common/cancel.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/wipe.h"
 
 /* A backup's errors may come long after a progress bar: what is said last must be readable alone. */
 static int fail(const struct nacre_err *e)
@@ -61,6 +62,7 @@ int main(int argc, char **argv)
      * shrink: librados' reads of 4 MiB alone cost a hundred. Setting it keeps it. */
     mallopt(M_MMAP_THRESHOLD, 256 << 10);
     secrets_forbid_core();
+    wipe_json();
     signal(SIGPIPE, SIG_IGN);
     cancel_on_signals();
     if (cli_parse(&cli, argc - 1, argv + 1, &e) < 0)

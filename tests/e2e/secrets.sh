@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # secrets.sh azure|s3|gcs: no secret gets out. A backup and a restore at the highest verbosity, under strace for all
 # programs that are run; then the password, the store's keys and its tokens are looked for in command lines, logs,
-# messages, and what is kept on this machine. No core is dumped, and another process of the user cannot read memory.
+# messages, and what is kept on this machine. No core is dumped, another process of the user cannot read memory, and
+# memory does not hold what is not needed any more.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/e2e/stores.sh
@@ -92,10 +93,18 @@ done
 ! grep -nE 'ya29\.|[Bb]earer +[A-Za-z0-9]|SharedKey +[a-z]+:|[?&]sig=[A-Za-z0-9%]|Signature=[0-9a-f]|Authorization:' "$work/said" "$work/argv" | cut -c 1-200 | grep . ||
 	fail "a token or a signature is in a log"
 
-step "no core, no look into memory"
+step "no core, no look into memory, nothing in memory that was used and is not needed any more"
+case $store in
+azure) cat "$work/azurite/account.key" && echo ;;
+gcs) grep -v -e '-----' "$work/account.pem" ;;
+s3) ;; # its key is needed for every request
+esac >"$work/used"
+cat "$work/password" >>"$work/used"
 /usr/bin/python3 - "$NACRE" "$work" <<'EOP'
 import os, resource, signal, subprocess, sys, time
 nacre, work = sys.argv[1:]
+used = [line for line in open(f"{work}/used", "rb").read().split(b"\n") if len(line) > 15]
+assert used
 resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 # Standard output is a pipe that nobody reads: the dump stays in the middle, with password and keys in use.
 p = subprocess.Popen([nacre, "dump", "two"], stdout=subprocess.PIPE, cwd=work)
@@ -103,6 +112,22 @@ limits = lambda: [l.split()[4:6] for l in open(f"/proc/{p.pid}/limits") if l.sta
 first = os.read(p.stdout.fileno(), 1)
 assert len(first) == 1, "the dump wrote nothing"
 assert limits() == ["1", "1"] or limits() == ["0", "0"], limits()
+found = set()
+with open(f"/proc/{p.pid}/mem", "rb", 0) as memory: # as root: nobody else may
+    for line in open(f"/proc/{p.pid}/maps"):
+        begin, end = (int(x, 16) for x in line.split()[0].split("-"))
+        if not line.split()[1].startswith("rw") or "[v" in line:
+            continue
+        for at in range(begin, end, 1 << 24):
+            try:
+                memory.seek(at)
+                part = memory.read(min(end, at + (1 << 24) + 4096) - at)
+            except OSError:
+                continue
+            found.update(f"{line.rstrip()}: {s[:4]}..." for s in used if s in part)
+if found:
+    p.kill()
+    sys.exit(f"still in memory: {found}")
 p.send_signal(signal.SIGABRT)
 _, status = os.waitpid(p.pid, 0)
 assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGABRT, status

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/option.h"
 #include "common/timestamp.h"
+#include "common/wipe.h"
 #include "http/encode.h"
 #include "http/http.h"
 
@@ -98,7 +99,8 @@ static CURLcode start_result;
 
 static void start_curl(void)
 {
-    start_result = curl_global_init(CURL_GLOBAL_DEFAULT);
+    /* Headers and bodies hold keys and tokens. */
+    start_result = curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wipe_free, wipe_realloc, strdup, calloc);
 }
 
 int http_open(const struct nacre_config *config, struct http **out, struct nacre_err *e)
