@@ -20,6 +20,8 @@
 
 #include <nacre/plugin.h>
 
+#include <string.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -55,15 +57,27 @@ static inline bool nacre_object_name_valid(const char *name)
 struct nacre_object_store;
 
 /* The bytes of an object to be written: readable at any offset and more than once, so that a store may
- * send parts in parallel and a retry may begin again. */
+ * send parts in parallel and a retry may begin again. There is data, or read, or both: then what is sent is
+ * read, which may take its time on purpose, and data is for all else, such as a checksum. */
 struct nacre_input {
     uint64_t size;
-    /* The whole object in memory, or NULL: then read() gives it. */
-    const void *data;
-    /* Fills buf with exactly len bytes from offset; thread-safe; 0, or -1 with *e set. */
+    const void *data; /* the whole object in memory, or NULL */
+    /* Fills buf with exactly len bytes from offset; thread-safe; 0, or -1 with *e set. NULL when there is
+     * only data. */
     int (*read)(void *ctx, uint64_t offset, void *buf, size_t len, struct nacre_err *e);
     void *ctx;
 };
+
+/* The bytes that are sent. */
+static inline int nacre_input_send(const struct nacre_input *input, uint64_t offset, void *buf, size_t len,
+                                   struct nacre_err *e)
+{
+    if (input->read)
+        return input->read(input->ctx, offset, buf, len, e);
+    if (len)
+        memcpy(buf, (const unsigned char *)input->data + offset, len);
+    return 0;
+}
 
 /* Receives the bytes of an object in order; 0, or -1 with *e set, which ends the get with that error. */
 typedef int nacre_sink(void *ctx, const void *data, size_t len, struct nacre_err *e);

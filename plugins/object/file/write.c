@@ -100,7 +100,7 @@ static int write_all(int fd, const uint8_t *data, size_t size)
 static int write_input(struct file_store *store, int fd, const char *name, const struct nacre_input *input,
                        struct nacre_err *e)
 {
-    if (input->data) {
+    if (!input->read) {
         if (write_all(fd, input->data, input->size) < 0)
             return file_errno(store, e, errno, "write", name);
         return 0;

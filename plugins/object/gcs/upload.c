@@ -55,9 +55,7 @@ static int framed_read(void *ctx, uint64_t offset, void *room, size_t len, struc
         else if (!(part = overlap(offset, len, starts[1], in->size)) &&
                  (part = overlap(offset, len, starts[2], f->tail.size)))
             memcpy(to, f->tail.data + (offset - starts[2]), part);
-        else if (part && in->data)
-            memcpy(to, (const uint8_t *)in->data + (offset - starts[1]), part);
-        else if (part && in->read(in->ctx, offset - starts[1], to, part, e) < 0)
+        else if (part && nacre_input_send(in, offset - starts[1], to, part, e) < 0)
             return -1;
         if (!part)
             return err_set(e, NACRE_FAILED, "read beyond the end of a request");

@@ -173,9 +173,7 @@ static size_t on_read(char *room, size_t size, size_t count, void *ctx)
     const struct http_request *r = x->request;
     uint64_t left = r->body_size - x->sent;
     size_t part = size * count < left ? size * count : (size_t)left;
-    if (r->body->data)
-        memcpy(room, (const uint8_t *)r->body->data + r->body_offset + x->sent, part);
-    else if (part && r->body->read(r->body->ctx, r->body_offset + x->sent, room, part, &x->error) < 0) {
+    if (part && nacre_input_send(r->body, r->body_offset + x->sent, room, part, &x->error) < 0) {
         x->failed = true;
         return CURL_READFUNC_ABORT;
     }

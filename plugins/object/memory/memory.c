@@ -111,9 +111,7 @@ static struct object *object_new(const char *name, const struct nacre_input *inp
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     object->modified_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    if (input->data) {
-        memcpy(object->data, input->data, (size_t)input->size);
-    } else if (input->size && input->read(input->ctx, 0, object->data, (size_t)input->size, e) < 0) {
+    if (input->size && nacre_input_send(input, 0, object->data, (size_t)input->size, e) < 0) {
         free(object->data);
         free(object);
         return NULL;

@@ -120,10 +120,7 @@ static int faulty_read(void *ctx, uint64_t offset, void *buf, size_t len, struct
         return fail(faulty->fault, faulty->op, faulty->name, e);
     if (atomic_fetch_add(&faulty->fault->bytes, len) + len > faulty->fault->after_bytes)
         return err_set(e, NACRE_NO_SPACE, "injected fault: no space left for %s", faulty->name);
-    if (!input->data)
-        return input->read(input->ctx, offset, buf, len, e);
-    memcpy(buf, (const uint8_t *)input->data + offset, len);
-    return 0;
+    return nacre_input_send(input, offset, buf, len, e);
 }
 
 static int faulty_put(struct fault *fault, enum op op, const char *name, const struct nacre_input *input,
@@ -133,7 +130,8 @@ static int faulty_put(struct fault *fault, enum op op, const char *name, const s
     if (begin(fault, op, name, &when, e) < 0)
         return -1;
     struct faulty_input faulty = {fault, input, name, op, when == MIDDLE};
-    const struct nacre_input slow = {.size = input->size, .read = faulty_read, .ctx = &faulty};
+    const struct nacre_input slow = {
+        .size = input->size, .data = input->data, .read = faulty_read, .ctx = &faulty};
     const struct nacre_input *use = when == MIDDLE || fault->after_bytes != UINT64_MAX ? &slow : input;
     const struct nacre_object_store_ops *inner = fault->inner->ops;
     if ((op == OP_PUT ? inner->put : inner->put_if_absent)(fault->inner, name, use, e) < 0)

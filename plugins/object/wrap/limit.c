@@ -6,9 +6,10 @@
  * given last holds for all of them.
  *
  * A token bucket that holds a quarter of a second's worth. Bytes are taken in slices of at most 64 KiB, an
- * upload's as the store reads them, a download's as they are handed on; whoever overdraws waits until the
- * debt is paid, so the mean is kept whatever the number of threads. Outside of `retry` repeated bytes are not
- * counted; inside of it, where it belongs, they are. */
+ * upload's as the store reads them to send them, a download's as they are handed on; whoever overdraws waits
+ * until the debt is paid, so the mean is kept whatever the number of threads. An upload that is not in memory
+ * is also counted when the store reads it for a checksum. Outside of `retry` repeated bytes are not counted;
+ * inside of it, where it belongs, they are. */
 #include <nacre/object_store.h>
 
 #include <pthread.h>
@@ -84,11 +85,8 @@ static int limited_read(void *ctx, uint64_t offset, void *buf, size_t len, struc
     const struct nacre_input *input = limited->input;
     for (uint8_t *at = buf; len;) {
         size_t part = len < SLICE ? len : SLICE;
-        if (bucket_take(limited->limit->up, part, limited->limit->cancelled, e) < 0)
-            return -1;
-        if (input->data)
-            memcpy(at, (const uint8_t *)input->data + offset, part);
-        else if (input->read(input->ctx, offset, at, part, e) < 0)
+        if (bucket_take(limited->limit->up, part, limited->limit->cancelled, e) < 0 ||
+            nacre_input_send(input, offset, at, part, e) < 0)
             return -1;
         at += part;
         offset += part;
@@ -102,7 +100,8 @@ static int limit_put(struct nacre_object_store *base, const char *name, const st
 {
     struct limit *limit = (struct limit *)base;
     struct limited_input limited = {limit, input};
-    const struct nacre_input slow = {.size = input->size, .read = limited_read, .ctx = &limited};
+    const struct nacre_input slow = {
+        .size = input->size, .data = input->data, .read = limited_read, .ctx = &limited};
     return limit->inner->ops->put(limit->inner, name, limit->up ? &slow : input, e);
 }
 
@@ -111,7 +110,8 @@ static int limit_put_if_absent(struct nacre_object_store *base, const char *name
 {
     struct limit *limit = (struct limit *)base;
     struct limited_input limited = {limit, input};
-    const struct nacre_input slow = {.size = input->size, .read = limited_read, .ctx = &limited};
+    const struct nacre_input slow = {
+        .size = input->size, .data = input->data, .read = limited_read, .ctx = &limited};
     return limit->inner->ops->put_if_absent(limit->inner, name, limit->up ? &slow : input, e);
 }
 

@@ -192,7 +192,7 @@ static int write_at(struct pile *pile, const void *data, size_t size, uint64_t *
 static int write_content(struct pile *pile, const struct nacre_input *input, uint64_t *at,
                          struct nacre_err *e)
 {
-    if (input->data)
+    if (!input->read)
         return write_at(pile, input->data, (size_t)input->size, at, e);
     char *part = malloc(PART);
     int result = part ? 0 : fail(e, NACRE_FAILED, "out of memory");

@@ -30,6 +30,7 @@ struct script {
     char log[4096];
     char content[256]; /* of the one object */
     bool present;
+    bool in_memory, sent_by_read; /* what the last input had */
 };
 
 static char turn(struct script *script, const char *call)
@@ -65,10 +66,9 @@ static void take(struct script *script, const struct nacre_input *input)
 {
     struct nacre_err e;
     memset(script->content, 0, sizeof script->content);
-    if (input->data)
-        memcpy(script->content, input->data, input->size);
-    else
-        assert_int_equal(input->read(input->ctx, 0, script->content, input->size, &e), 0);
+    script->in_memory = input->data != NULL;
+    script->sent_by_read = input->read != NULL;
+    assert_int_equal(nacre_input_send(input, 0, script->content, input->size, &e), 0);
     script->present = true;
 }
 
@@ -416,6 +416,21 @@ static void test_limit(void **state)
     assert_true((timestamp_elapsed() - start) / 1000000 >= 200);
 }
 
+/* What is in memory can be summed up without being counted: only what is sent goes through read(). */
+static void test_limit_counts_once(void **state)
+{
+    (void)state;
+    const struct nacre_option option = {"upload-bytes-per-second", "1048576"};
+    struct script script = {0};
+    struct nacre_err e = {0};
+    CLEANUP(store_close) struct nacre_object_store *store = wrap(&script, "limit", "", &option, 1);
+    assert_int_equal(store_put(store, "x", "content", 7, &e), 0);
+    assert_string_equal(script.content, "content");
+    assert_true(script.in_memory && script.sent_by_read);
+    assert_int_equal(store_put_if_absent(store, "y", "", 0, &e), -1); /* the script has one object only */
+    assert_int_equal(e.code, NACRE_EXISTS);
+}
+
 static struct nacre_object_store *faulty(struct script *script, const struct nacre_option *options,
                                          size_t count)
 {
@@ -553,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_retry_resumes_a_list),
         cmocka_unit_test(test_retry_stops_when_asked),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_limit_counts_once),
         cmocka_unit_test(test_fault_which_calls),
         cmocka_unit_test(test_fault_by_seed),
         cmocka_unit_test(test_fault_how),
