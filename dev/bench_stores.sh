@@ -46,7 +46,7 @@ curl_one() { # curl_one NUMBER
 			echo 'header = "Content-Type: application/octet-stream"'
 			;;
 		esac
-	done | curl --silent --show-error --noproxy '*' --config -
+	done | taskset -c "$client_cpus" curl --silent --show-error --noproxy '*' --config -
 }
 
 # Processor time of the server so far, in clock ticks (1/100 s).
@@ -75,12 +75,14 @@ renew_store() {
 	sync
 	store_options=
 	start_store "$1"
+	taskset -a -p -c "$server_cpus" "$server_pid" >/dev/null
 }
 
-# In turn, each with an empty store; the first run is not counted: on a machine that is a guest of another one, memory
-# is slow the first time it is used.
-compare_with_curl() { # compare_with_curl STORE
-	local run curl_cpu cpu
+# In turn, each with an empty store: once with the processors shared out between server and client, as a service has its
+# own, and once with all of them for both, where who computes also slows down the server. The first run is not counted:
+# on a machine that is a guest of another one, memory is slow the first time it is used.
+compare_with_curl() { # compare_with_curl STORE SERVER_CPUS CLIENT_CPUS
+	local run cpu ours ours_cpu curl_cpu server_cpus=$2 client_cpus=$3
 	local -a millis_of=()
 	for run in 0 1 2; do
 		renew_store "$1"
@@ -92,25 +94,27 @@ compare_with_curl() { # compare_with_curl STORE
 		renew_store "$1"
 		expect 0 "$NACRE" repo init
 		cpu=$(server_cpu)
-		measure "$NACRE" backup create "speed-$1" --volume "$volume@now"
+		measure taskset -c "$client_cpus" "$NACRE" backup create "speed-$1" --volume "$volume@now"
 		[ "$status" -eq 0 ] || {
 			last_output
 			fail "backup to $1"
 		}
-		cpu=$(($(server_cpu) - cpu))
-		ours=$millis ours_cpu=$cpu
+		ours=$millis ours_cpu=$(($(server_cpu) - cpu))
 	done
-	printf '%-8s curl x 8: %d ms before, %d ms after; nacre: %d ms, peak %d MiB; nacre reaches %d %% of curl\n' "$1" \
-		"${millis_of[1]}" "${millis_of[2]}" "$ours" $((peak_kib / 1024)) $(((millis_of[1] + millis_of[2]) * 50 / ours))
-	printf '%-8s processor time of the server: %d ms for curl, %d ms for nacre\n' "" $((curl_cpu * 10)) $((ours_cpu * 10))
+	printf '%-6s server on %-4s client on %-4s curl x 8: %d ms before, %d ms after; nacre: %d ms, peak %d MiB: %d %%\n' "$1" \
+		"$2," "$3," "${millis_of[1]}" "${millis_of[2]}" "$ours" $((peak_kib / 1024)) $(((millis_of[1] + millis_of[2]) * 50 / ours))
+	printf '%-6s processor time of the server: %d ms for curl, %d ms for nacre\n' "" $((curl_cpu * 10)) $((ours_cpu * 10))
 }
 
 bench_stores() {
 	make_data "$1"
 	cut_data
-	step "$1 MiB, $(nproc) cores"
-	compare_with_curl azure
-	compare_with_curl gcs
+	local cpus=$(($(nproc) - 1)) half=$(($(nproc) / 2)) which
+	step "$1 MiB, $(nproc) cores; of curl nacre reaches"
+	for which in azure gcs; do
+		[ "$half" -eq 0 ] || compare_with_curl "$which" "0-$((half - 1))" "$half-$cpus"
+		compare_with_curl "$which" "0-$cpus" "0-$cpus"
+	done
 }
 
 start_link() { # start_link ADDRESS; sets link_address
