@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "common/ahead.h"
+#include "common/cancel.h"
 #include "common/err.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -203,6 +205,46 @@ int catalogue_backup_exists(struct nacre_object_store *store, const char *name, 
     return *exists || e->code == NACRE_ABSENT ? 0 : err_wrap(e, "looking for backup \"%s\"", name);
 }
 
+struct listing {
+    struct nacre_object_store *store;
+    const struct names *names;
+    int (*entry)(void *ctx, const struct catalogue_backup *backup);
+    void *ctx;
+    struct nacre_err *e;
+};
+
+static int read_listed(void *ctx, size_t i, void **result, struct nacre_err *e)
+{
+    const struct listing *listing = ctx;
+    struct catalogue_backup *backup = NULL;
+    char uid[UID_SIZE];
+    if (cancel_check(e) < 0 || read_entry(listing->store, listing->names->items[i], &backup, uid, e) < 0)
+        return -1;
+    *result = backup;
+    return 0;
+}
+
+static void drop_listed(void *backup)
+{
+    catalogue_backup_free(backup);
+}
+
+static int take_listed(void *ctx, size_t i, void *result, const struct nacre_err *error)
+{
+    const struct listing *listing = ctx;
+    CLEANUP(catalogue_backup_free) struct catalogue_backup *backup = result;
+    if (backup)
+        return listing->entry(listing->ctx, backup) ? 1 : 0;
+    if (error->code == NACRE_ABSENT) /* removed meanwhile */
+        return 0;
+    if (error->code != NACRE_CORRUPT) {
+        *listing->e = *error;
+        return err_wrap(listing->e, "listing the backups");
+    }
+    log_warning("backup \"%s\" is left out: %s", listing->names->items[i], error->message);
+    return 0;
+}
+
 int catalogue_backup_each(struct nacre_object_store *store,
                           int (*entry)(void *ctx, const struct catalogue_backup *backup), void *ctx,
                           struct nacre_err *e)
@@ -210,19 +252,10 @@ int catalogue_backup_each(struct nacre_object_store *store,
     CLEANUP(names_free) struct names names = {0};
     if (objects_entries(store, BACKUPS, entry_object, &names, e) < 0)
         return err_wrap(e, "listing the backups");
-    for (size_t i = 0; i < names.count; i++) {
-        CLEANUP(catalogue_backup_free) struct catalogue_backup *backup = NULL;
-        char uid[UID_SIZE];
-        if (read_entry(store, names.items[i], &backup, uid, e) == 0) {
-            if (entry(ctx, backup))
-                return 0;
-        } else if (e->code == NACRE_CORRUPT) {
-            log_warning("backup \"%s\" is left out: %s", names.items[i], e->message);
-        } else if (e->code != NACRE_ABSENT) { /* absent: removed meanwhile */
-            return err_wrap(e, "listing the backups");
-        }
-    }
-    return 0;
+    struct listing listing = {store, &names, entry, ctx, e};
+    const struct ahead job = {
+        .count = names.count, .work = read_listed, .take = take_listed, .drop = drop_listed, .ctx = &listing};
+    return ahead_run(&job, e) < 0 ? -1 : 0;
 }
 
 int catalogue_backup_log(struct nacre_object_store *store, const char *name, struct buf *out,

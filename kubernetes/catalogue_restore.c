@@ -4,6 +4,8 @@
  * record which says Completed has them. */
 #include <string.h>
 
+#include "common/ahead.h"
+#include "common/cancel.h"
 #include "common/err.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -82,6 +84,46 @@ int catalogue_restore_read(struct nacre_object_store *store, const char *name, j
     return 0;
 }
 
+struct listing {
+    struct nacre_object_store *store;
+    const struct names *names;
+    int (*entry)(void *ctx, const char *name, json_t *record);
+    void *ctx;
+    struct nacre_err *e;
+};
+
+static int read_listed(void *ctx, size_t i, void **result, struct nacre_err *e)
+{
+    const struct listing *listing = ctx;
+    json_t *record = NULL;
+    if (cancel_check(e) < 0 ||
+        catalogue_restore_read(listing->store, listing->names->items[i], &record, e) < 0)
+        return -1;
+    *result = record;
+    return 0;
+}
+
+static void drop_listed(void *record)
+{
+    json_decref(record);
+}
+
+static int take_listed(void *ctx, size_t i, void *result, const struct nacre_err *error)
+{
+    const struct listing *listing = ctx;
+    CLEANUP(json_value_free) json_t *record = result;
+    if (record)
+        return listing->entry(listing->ctx, listing->names->items[i], record) ? 1 : 0;
+    if (error->code == NACRE_ABSENT) /* removed meanwhile */
+        return 0;
+    if (error->code != NACRE_CORRUPT) {
+        *listing->e = *error;
+        return err_wrap(listing->e, "listing the restores");
+    }
+    log_warning("restore \"%s\" is left out: %s", listing->names->items[i], error->message);
+    return 0;
+}
+
 int catalogue_restore_each(struct nacre_object_store *store,
                            int (*entry)(void *ctx, const char *name, json_t *record), void *ctx,
                            struct nacre_err *e)
@@ -89,18 +131,10 @@ int catalogue_restore_each(struct nacre_object_store *store,
     CLEANUP(names_free) struct names names = {0};
     if (objects_entries(store, RESTORES, record_object, &names, e) < 0)
         return err_wrap(e, "listing the restores");
-    for (size_t i = 0; i < names.count; i++) {
-        CLEANUP(json_value_free) json_t *record = NULL;
-        if (catalogue_restore_read(store, names.items[i], &record, e) == 0) {
-            if (entry(ctx, names.items[i], record))
-                return 0;
-        } else if (e->code == NACRE_CORRUPT) {
-            log_warning("restore \"%s\" is left out: %s", names.items[i], e->message);
-        } else if (e->code != NACRE_ABSENT) { /* absent: removed meanwhile */
-            return err_wrap(e, "listing the restores");
-        }
-    }
-    return 0;
+    struct listing listing = {store, &names, entry, ctx, e};
+    const struct ahead job = {
+        .count = names.count, .work = read_listed, .take = take_listed, .drop = drop_listed, .ctx = &listing};
+    return ahead_run(&job, e) < 0 ? -1 : 0;
 }
 
 int catalogue_restore_log(struct nacre_object_store *store, const char *name, struct buf *out,

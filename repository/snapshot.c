@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "common/ahead.h"
+#include "common/cancel.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "repository/snapshot_json.h"
@@ -134,25 +136,44 @@ static int by_time(const void *a, const void *b)
     return id_compare(&x->id, &y->id);
 }
 
-/* Loads every one of ids into list; *damaged is the number of those left out, *e the error of the last. */
-static int load_each(struct repo *repo, const struct id *ids, size_t count, struct snapshot_list *list,
-                     size_t *damaged, struct nacre_err *e)
+struct loading {
+    struct repo *repo;
+    const struct id *ids;
+    struct snapshot_list *list;
+    size_t damaged;      /* that many were left out, */
+    struct nacre_err *e; /* the last for this */
+};
+
+static int load_one(void *ctx, size_t i, void **result, struct nacre_err *e)
 {
-    *damaged = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct nacre_err error;
-        if (snapshot_load(repo, &ids[i], &list->items[list->count], &error) == 0) {
-            list->count++;
-            continue;
-        }
-        if (error.code == NACRE_ABSENT) /* removed since it was listed */
-            continue;
-        *e = error;
-        if (error.code != NACRE_CORRUPT)
-            return -1;
-        ++*damaged;
-        log_warning("%s: left out; run nacre repo check", error.message);
+    const struct loading *loading = ctx;
+    struct snapshot *snapshot = NULL;
+    if (cancel_check(e) < 0 || snapshot_load(loading->repo, &loading->ids[i], &snapshot, e) < 0)
+        return -1;
+    *result = snapshot;
+    return 0;
+}
+
+static void drop_one(void *snapshot)
+{
+    snapshot_free(snapshot);
+}
+
+static int add_one(void *ctx, size_t i, void *snapshot, const struct nacre_err *error)
+{
+    struct loading *loading = ctx;
+    (void)i;
+    if (snapshot) {
+        loading->list->items[loading->list->count++] = snapshot;
+        return 0;
     }
+    if (error->code == NACRE_ABSENT) /* removed since it was listed */
+        return 0;
+    *loading->e = *error;
+    if (error->code != NACRE_CORRUPT)
+        return -1;
+    loading->damaged++;
+    log_warning("%s: left out; run nacre repo check", error->message);
     return 0;
 }
 
@@ -160,17 +181,19 @@ int snapshot_list_load(struct repo *repo, struct snapshot_list *out, struct nacr
 {
     CLEANUP(buf_free) struct buf ids = {0};
     CLEANUP(snapshot_list_free) struct snapshot_list list = {0};
-    size_t damaged;
     if (repo_file_list(repo, REPO_SNAPSHOT, on_file, &ids, e) < 0)
         return err_wrap(e, "listing the snapshots of %s", repo_where(repo));
     size_t count = ids.size / sizeof(struct id);
     list.items = calloc(count + 1, sizeof(struct snapshot *));
     if (!list.items || buf_failed(&ids))
         return err_no_memory(e, "the list of snapshots");
-    if (load_each(repo, (const void *)ids.data, count, &list, &damaged, e) < 0)
+    struct loading loading = {.repo = repo, .ids = (const void *)ids.data, .list = &list, .e = e};
+    const struct ahead job = {
+        .count = count, .work = load_one, .take = add_one, .drop = drop_one, .ctx = &loading};
+    if (ahead_run(&job, e) < 0)
         return -1;
-    if (damaged && !list.count)
-        return err_wrap(e, "none of the %zu snapshots of %s can be read", damaged, repo_where(repo));
+    if (loading.damaged && !list.count)
+        return err_wrap(e, "none of the %zu snapshots of %s can be read", loading.damaged, repo_where(repo));
     qsort(list.items, list.count, sizeof(struct snapshot *), by_time);
     *out = list;
     list = (struct snapshot_list){0};
