@@ -20,6 +20,8 @@
 
 #define ASIDE_NEW ASIDE_PREFIX "new-"
 #define ASIDE_SIZE 400
+/* A call that is at work gives its image the name sooner than this, or has the image open. */
+#define MAKING_SECONDS 5
 #define DEFAULT_FEATURES                                                                                     \
     (RBD_FEATURE_LAYERING | RBD_FEATURE_EXCLUSIVE_LOCK | RBD_FEATURE_OBJECT_MAP | RBD_FEATURE_FAST_DIFF |    \
      RBD_FEATURE_DEEP_FLATTEN)
@@ -184,6 +186,15 @@ static int claim_name(const struct place *place, const char *id)
     return error;
 }
 
+static void unclaim_name(const struct place *place, const char *id)
+{
+    char object[ASIDE_SIZE + 16], now[IMAGE_ID_SIZE];
+    id_of_name(place, place->image, now);
+    snprintf(object, sizeof object, "rbd_id.%s", place->image);
+    if (!strcmp(now, id))
+        rados_remove(place->io, object);
+}
+
 /* The second and third step of the rename `from` -> `to`. */
 static int finish_rename(const struct place *place, const char *from, const char *to, const char *id)
 {
@@ -233,36 +244,70 @@ static int aside_name(const char *name, char out[ASIDE_SIZE], struct nacre_err *
     return 0;
 }
 
-static void sweep_one(const struct place *place, const char *name, const char *id)
+/* An image in the making: when it was begun, and the name that it is to get; false for any other. */
+static bool aside_parse(const char *aside, unsigned long long *made, const char **name)
 {
-    char *end, final_id[IMAGE_ID_SIZE];
-    unsigned long long made = strtoull(name + strlen(ASIDE_NEW), &end, 16);
-    if (*end != '-' || !(end = strchr(end + 1, '-')) ||
-        (unsigned long long)time(NULL) < made + LEFTOVER_SECONDS)
-        return;
-    id_of_name(place, end + 1, final_id);
-    if (!strcmp(final_id, id)) {
-        finish_rename(place, name, end + 1, id);
-        return;
-    }
-    int error = rbd_remove(place->io, name);
-    if (error < 0 && error != -ENOENT)
-        log_warning("rbd/%s/%s: %s, left by a process that died, cannot be removed: %s",
-                    place->driver->cluster_name, place->pool, name, strerror(-error));
+    char *end;
+    if (strncmp(aside, ASIDE_NEW, strlen(ASIDE_NEW)) != 0)
+        return false;
+    *made = strtoull(aside + strlen(ASIDE_NEW), &end, 16);
+    if (*end != '-' || !(end = strchr(end + 1, '-')))
+        return false;
+    *name = end + 1;
+    return true;
 }
 
-static void sweep(const struct place *place)
+/* Ends or removes an image in the making that is old enough. True when it is still there, because a client
+ * has it open: or had, as the cluster finds out only after half a minute that a client is gone. */
+static bool sweep_one(const struct place *place, const char *aside, const char *id, const char *name)
+{
+    char final_id[IMAGE_ID_SIZE];
+    id_of_name(place, name, final_id);
+    if (!strcmp(final_id, id)) {
+        finish_rename(place, aside, name, id);
+        return false;
+    }
+    int error = rbd_remove(place->io, aside);
+    if (error < 0 && error != -ENOENT && error != -EBUSY)
+        log_warning("rbd/%s/%s: %s, left by a process that died, cannot be removed: %s",
+                    place->driver->cluster_name, place->pool, aside, strerror(-error));
+    return error == -EBUSY;
+}
+
+/* Sweeps what processes that died left: of this very name soon, of others when it is an hour old. True when
+ * there are still images in the making of this name. */
+static bool sweep(const struct place *place)
 {
     rbd_image_spec_t *specs = NULL;
     size_t count = 0;
     struct nacre_err ignored;
+    bool left = false;
     if (place_images(place, &specs, &count, &ignored) < 0)
-        return;
-    for (size_t i = 0; i < count; i++)
-        if (!strncmp(specs[i].name, ASIDE_NEW, strlen(ASIDE_NEW)))
-            sweep_one(place, specs[i].name, specs[i].id);
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        unsigned long long made;
+        const char *name;
+        if (!aside_parse(specs[i].name, &made, &name))
+            continue;
+        bool same = !strcmp(name, place->image), stays = true;
+        if ((unsigned long long)time(NULL) >= made + (same ? MAKING_SECONDS : LEFTOVER_SECONDS))
+            stays = sweep_one(place, specs[i].name, specs[i].id, name);
+        left = left || (same && stays);
+    }
     rbd_image_spec_list_cleanup(specs, count);
     free(specs);
+    return left;
+}
+
+/* Once the name is given, other images in the making of that name are nobody's: of a call that died before
+ * this one repeated it, or of one that lost the race for the name and is about to remove its own. A clone
+ * among them would keep its source in the trash. */
+static void settle(const struct place *place)
+{
+    struct nacre_err ignored;
+    for (int waited = 0; waited <= 1000 * (MAKING_SECONDS + 1) && sweep(place); waited += 200)
+        if (cancel_sleep(200, place->driver->cancelled, &ignored) < 0)
+            return;
 }
 
 static int exists(const struct place *place, struct nacre_err *e)
@@ -280,6 +325,7 @@ static int check_free(const struct place *place, struct nacre_err *e)
         return place_fail(place, error, e, "cannot tell whether it exists");
     rbd_close(image);
     create_mend(place);
+    settle(place);
     return exists(place, e);
 }
 
@@ -348,6 +394,8 @@ static int complete(const struct place *place, const char *aside, uint64_t bytes
         remove_sweep(place);
         error = finish_rename(place, aside, place->image, id);
     }
+    if (error == -ENOENT) /* somebody took it for a leftover, as this took so long */
+        unclaim_name(place, id);
     return error < 0 ? place_fail(place, error, e, "cannot give the new image its name") : 0;
 }
 
@@ -379,7 +427,8 @@ static int finish(const struct place *place, const char *aside, int error, uint6
     id_of_name(place, aside, aside_id);
     if (*aside_id && strcmp(aside_id, final_id) != 0) /* else the rename got that far */
         rbd_remove(place->io, aside);
-    return -1;
+    /* Who was first with the name may have swept what this one made. */
+    return *final_id && !*aside_id && e->code == NACRE_ABSENT ? exists(place, e) : -1;
 }
 
 int rbd_volume_create(struct nacre_driver *base, const char *path, const struct nacre_volume_spec *spec,
@@ -397,8 +446,10 @@ int rbd_volume_create(struct nacre_driver *base, const char *path, const struct 
     if (result == 0)
         result = aside_name(place.image, aside, e);
     if (result == 0) {
-        sweep(&place);
+        bool others = sweep(&place);
         result = finish(&place, aside, rbd_create4(place.io, aside, spec->bytes, options), 0, spec, e);
+        if (result == 0 && others)
+            settle(&place);
     }
     rbd_image_options_destroy(options);
     return result;
@@ -534,7 +585,10 @@ int rbd_volume_clone(struct nacre_driver *base, const char *source_path, const c
         place_open(rbd_driver_of(base), path, true, &place, e) < 0 || check_metadata(&place, spec, e) < 0 ||
         check_free(&place, e) < 0)
         return -1;
-    sweep(&place);
-    return snap ? clone_from_snap(&source, snap, &place, spec, e)
-                : clone_from_image(&source, &place, spec, e);
+    bool others = sweep(&place);
+    int result =
+        snap ? clone_from_snap(&source, snap, &place, spec, e) : clone_from_image(&source, &place, spec, e);
+    if (result == 0 && others)
+        settle(&place);
+    return result;
 }
