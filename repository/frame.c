@@ -22,12 +22,12 @@
  * nothing. So a large blob is tried first, at this many places of this size, spread evenly; it is compressed
  * when they get smaller by one part in 64, or when two of its sectors begin alike. What is missed is small
  * beside the blob: of a stretch as long as the distance of two places one is always seen. */
-#define TRIAL_SIZE (256u << 10) /* from here on */
-#define TRIAL_PLACES 8
-#define TRIAL_PLACE (4u << 10)
+#define TRIAL_SIZE ((size_t)256 << 10) /* from here on */
+#define TRIAL_PLACES ((size_t)8)
+#define TRIAL_PLACE ((size_t)4 << 10)
 #define TRIAL_BYTES (TRIAL_PLACES * TRIAL_PLACE)
 #define TRIAL_LEVEL 1
-#define SECTOR (4u << 10)
+#define SECTOR ((size_t)4 << 10)
 #define SECTORS_MAX 256 /* of larger blobs the first ones */
 
 struct contexts {
