@@ -69,6 +69,17 @@ omap rmomapkey "rbd_header.$(tail -c +5 "$dir/id")" rbd_group_ref
 [ -z "$(rbd group ls rbd)" ] || { echo "the group that was being made is left" >&2; exit 1; }
 "$suite" --child remove rbd rbd/group-a -- cluster=t "conf=$conf"
 "$suite" --child remove rbd rbd/group-b -- cluster=t "conf=$conf"
+# Two in the making of one name, of calls that were killed just now: a clone, for whose sake its source would stay in
+# the trash, and an image. The call that is repeated removes them.
+making=.nacre-new-$(printf %x "$(date +%s)")
+rbd create --size 8M rbd/origin
+rbd snap create --no-progress rbd/origin@s
+rbd clone --rbd-default-clone-format 2 rbd/origin@s "rbd/$making-0123456789abcdef-twice"
+rbd create --size 8M "rbd/$making-0123456789abcde0-twice"
+"$suite" --child create rbd rbd/twice -- cluster=t "conf=$conf"
+[ "$(rbd ls rbd | grep twice)" = twice ] || { echo "in the making still: $(rbd ls rbd | grep twice)" >&2; exit 1; }
+"$suite" --child remove rbd rbd/twice -- cluster=t "conf=$conf"
+"$suite" --child remove rbd rbd/origin -- cluster=t "conf=$conf"
 rbd create --size 8M rbd/kept
 rbd trash mv rbd/kept
 "$suite" --child create rbd rbd/mending -- cluster=t "conf=$conf"
