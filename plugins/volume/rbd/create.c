@@ -186,15 +186,6 @@ static int claim_name(const struct place *place, const char *id)
     return error;
 }
 
-static void unclaim_name(const struct place *place, const char *id)
-{
-    char object[ASIDE_SIZE + 16], now[IMAGE_ID_SIZE];
-    id_of_name(place, place->image, now);
-    snprintf(object, sizeof object, "rbd_id.%s", place->image);
-    if (!strcmp(now, id))
-        rados_remove(place->io, object);
-}
-
 /* The second and third step of the rename `from` -> `to`. */
 static int finish_rename(const struct place *place, const char *from, const char *to, const char *id)
 {
@@ -394,8 +385,6 @@ static int complete(const struct place *place, const char *aside, uint64_t bytes
         remove_sweep(place);
         error = finish_rename(place, aside, place->image, id);
     }
-    if (error == -ENOENT) /* somebody took it for a leftover, as this took so long */
-        unclaim_name(place, id);
     return error < 0 ? place_fail(place, error, e, "cannot give the new image its name") : 0;
 }
 
